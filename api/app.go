@@ -1,5 +1,10 @@
 package api
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
 // App is a Marathon application definition, in the fields that this depth of
 // Ingot gives behaviour. (dcos.md section 2.2; Marathon RAML App.)
 type App struct {
@@ -25,7 +30,12 @@ type App struct {
 	BackoffFactor              float64               `json:"backoffFactor"`
 	MaxLaunchDelaySeconds      float64               `json:"maxLaunchDelaySeconds"`
 	TaskKillGracePeriodSeconds float64               `json:"taskKillGracePeriodSeconds,omitempty"`
+	Dependencies               []string              `json:"dependencies,omitempty"`
+	KillSelection              string                `json:"killSelection,omitempty"` // YOUNGEST_FIRST | OLDEST_FIRST
+	UpgradeStrategy            *UpgradeStrategy      `json:"upgradeStrategy,omitempty"`
+	UnreachableStrategy        *UnreachableStrategy  `json:"unreachableStrategy,omitempty"`
 	Version                    string                `json:"version,omitempty"` // RFC 3339 with milliseconds
+	VersionInfo                *VersionInfo          `json:"versionInfo,omitempty"`
 	TasksStaged                int                   `json:"tasksStaged"`
 	TasksRunning               int                   `json:"tasksRunning"`
 	TasksHealthy               int                   `json:"tasksHealthy"`
@@ -110,6 +120,15 @@ type Task struct {
 	Version            string              `json:"version"`
 	SlaveID            string              `json:"slaveId,omitempty"`
 	HealthCheckResults []HealthCheckResult `json:"healthCheckResults,omitempty"`
+	ServicePorts       []int               `json:"servicePorts,omitempty"`
+	IPAddresses        []IPAddress         `json:"ipAddresses,omitempty"`
+	Role               string              `json:"role,omitempty"`
+}
+
+// IPAddress is an address that a task's own sockets have.
+type IPAddress struct {
+	IPAddress string `json:"ipAddress"`
+	Protocol  string `json:"protocol"` // IPv4 | IPv6
 }
 
 // HealthCheckResult is the newest result of a task's health checks.
@@ -128,4 +147,51 @@ type TaskFailure struct {
 	TaskID    string    `json:"taskId"`
 	Timestamp string    `json:"timestamp"`
 	Version   string    `json:"version"`
+}
+
+// VersionInfo says when an app was last scaled and last changed otherwise.
+type VersionInfo struct {
+	LastScalingAt      string `json:"lastScalingAt"`
+	LastConfigChangeAt string `json:"lastConfigChangeAt"`
+}
+
+// UpgradeStrategy bounds a rolling change, as shares of Instances.
+type UpgradeStrategy struct {
+	MinimumHealthCapacity float64 `json:"minimumHealthCapacity"`
+	MaximumOverCapacity   float64 `json:"maximumOverCapacity"`
+}
+
+// UnreachableStrategy says when the instances of a lost node are replaced and
+// forgotten. Its JSON is the string "disabled" or an object.
+type UnreachableStrategy struct {
+	Disabled             bool
+	InactiveAfterSeconds float64
+	ExpungeAfterSeconds  float64
+}
+
+type unreachableObject struct {
+	InactiveAfterSeconds float64 `json:"inactiveAfterSeconds"`
+	ExpungeAfterSeconds  float64 `json:"expungeAfterSeconds"`
+}
+
+// MarshalJSON writes Marathon's form.
+func (u UnreachableStrategy) MarshalJSON() ([]byte, error) {
+	if u.Disabled {
+		return []byte(`"disabled"`), nil
+	}
+	return json.Marshal(unreachableObject{u.InactiveAfterSeconds, u.ExpungeAfterSeconds})
+}
+
+// UnmarshalJSON reads Marathon's form.
+func (u *UnreachableStrategy) UnmarshalJSON(b []byte) error {
+	if string(b) == `"disabled"` {
+		*u = UnreachableStrategy{Disabled: true}
+		return nil
+	}
+	var o unreachableObject
+	if err := json.Unmarshal(b, &o); err != nil {
+		return fmt.Errorf(`read unreachableStrategy: neither "disabled" nor an object: %w`, err)
+	}
+	*u = UnreachableStrategy{InactiveAfterSeconds: o.InactiveAfterSeconds, ExpungeAfterSeconds: o.ExpungeAfterSeconds}
+	return nil
 }

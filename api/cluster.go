@@ -72,6 +72,7 @@ const (
 	TaskStaging     TaskState = "TASK_STAGING"
 	TaskStarting    TaskState = "TASK_STARTING"
 	TaskRunning     TaskState = "TASK_RUNNING"
+	TaskKilling     TaskState = "TASK_KILLING"
 	TaskFinished    TaskState = "TASK_FINISHED"
 	TaskFailed      TaskState = "TASK_FAILED"
 	TaskKilled      TaskState = "TASK_KILLED"

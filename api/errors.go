@@ -77,6 +77,17 @@ func (e *Error) Status() int {
 	return http.StatusInternalServerError
 }
 
+// KindOfStatus is the kind that an HTTP status stands for, for answers of
+// servers that name none.
+func KindOfStatus(status int) Kind {
+	for k, s := range statusOf {
+		if s == status {
+			return k
+		}
+	}
+	return KindInternal
+}
+
 // KindOf finds the kind in an error's chain; an error without one is internal.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {

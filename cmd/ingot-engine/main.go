@@ -8,12 +8,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/ingot-os/ingot/services/containerd"
+	"github.com/ingot-os/ingot/services/store"
 )
 
 // component runs until ctx ends; args are those after its name.
 type component func(ctx context.Context, args []string) error
 
-var components = map[string]component{}
+var components = map[string]component{
+	"containerd": containerd.Run,
+	"store":      store.Run,
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)

@@ -8,12 +8,26 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/ingot-os/ingot/services/agent"
+	"github.com/ingot-os/ingot/services/ca"
+	"github.com/ingot-os/ingot/services/gc"
+	"github.com/ingot-os/ingot/services/logs"
+	"github.com/ingot-os/ingot/services/router"
+	"github.com/ingot-os/ingot/services/scheduler"
 )
 
 // component runs until ctx ends; args are those after its name.
 type component func(ctx context.Context, args []string) error
 
-var components = map[string]component{}
+var components = map[string]component{
+	"agent":     func(ctx context.Context, args []string) error { return agent.Run(ctx, args, openAgent) },
+	"gc":        func(ctx context.Context, args []string) error { return gc.Run(ctx, args, openGC) },
+	"logs":      logs.Run,
+	"ca":        ca.Run,
+	"router":    router.Main,
+	"scheduler": scheduler.Run,
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
