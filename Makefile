@@ -1,6 +1,8 @@
 # Ingot: `make help` prints what there is.
 export GOFLAGS := -trimpath -buildvcs=false
 export CGO_ENABLED := 0
+# Programs of others that the tests drive, unpacked by tools/deps.sh, not installed.
+export PATH := $(CURDIR)/build/peers/usr/sbin:$(PATH):/usr/sbin:/sbin
 
 RACK    ?= m1:master a1:agent a2:agent
 MINUTES ?= 0

@@ -68,7 +68,7 @@ func (b *build) makeRoot(ctx context.Context) (int64, bool, error) {
 
 // rootInputs names all that the root image is made of.
 func (b *build) rootInputs() ([]string, error) {
-	inputs := []string{b.Version, b.Profile, strings.Join(root.RootPhase, " ")}
+	inputs := []string{b.Version, b.Profile, strings.Join(root.RootPhase, " "), root.Compression}
 	inputs = append(inputs, b.paths(setKernel)...)
 	inputs = append(inputs, b.paths(setMkfs)...)
 	for _, p := range b.Programs {

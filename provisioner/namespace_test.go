@@ -213,11 +213,16 @@ func (w *lab) machine(name string) api.Machine {
 	return api.Machine{}
 }
 
+// packages of Debian that hold the foreign clients.
+var packages = map[string]string{
+	"udhcpc": "udhcpc", "chronyd": "chrony", "rdisc6": "ndisc6", "curl": "curl", "openssl": "openssl", "sh": "dash",
+}
+
 // run runs a foreign client in the machine's namespace.
 func (w *lab) run(args ...string) string {
 	w.t.Helper()
 	if _, err := exec.LookPath(args[0]); err != nil {
-		w.t.Skipf("needs %s", args[0])
+		w.t.Skipf("needs %s: package %s", args[0], packages[args[0]])
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
 	defer cancel()

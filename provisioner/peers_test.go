@@ -3,7 +3,6 @@ package provisioner
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -83,7 +82,7 @@ func (w *lab) curl(t *testing.T) {
 	if strings.Contains(strings.ToLower(head), "transfer-encoding") {
 		t.Errorf("chunked:\n%s", head)
 	}
-	if got := w.run("curl", "-sS", "-r", "5-11", base+"/boot/initrd"); got != "dinitri"[1:]+"t" && len(got) != 7 {
+	if got := w.run("curl", "-sS", "-r", "5-11", base+"/boot/initrd"); got != "dinitrd" {
 		t.Errorf("range 5-11 of initrd is %q", got)
 	}
 	before := w.machine("m1").Bytes
@@ -208,8 +207,5 @@ func TestEvents(t *testing.T) {
 		if err := d.Decode(&m); err != nil || m.Name != want || m.State != api.MachineExpected {
 			t.Fatalf("event %+v, %v; want %s expected", m, err, want)
 		}
-	}
-	if c, err := net.Dial("unix", w.config.Control); err == nil {
-		c.Close()
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,8 +27,7 @@ import (
 	"github.com/ingot-os/ingot/boot/event"
 )
 
-// Image is where the root image lies in the initramfs; its presence tells that
-// this is stage one.
+// Image is where the root image lies in the initramfs.
 const Image = "/root.img"
 
 // EnvInit carries the time at which stage one's main ran to the root's initd,
@@ -42,9 +42,10 @@ const (
 	pause       = 5 * time.Second
 )
 
-// Needed tells whether this process has to run stage one.
+// Needed tells whether this process has to run stage one: it is the first of
+// the machine, and the root is the initramfs, whole or cut short.
 func Needed() bool {
-	_, err := os.Stat(sizeFile)
+	_, err := os.Stat("/init")
 	return os.Getpid() == 1 && err == nil
 }
 
@@ -129,6 +130,9 @@ func enoughMemory(meminfo []byte) error {
 // what it got.
 func checkImage() error {
 	text, err := os.ReadFile(sizeFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("boot image truncated: not even %s arrived; check the boot server and power-cycle", sizeFile)
+	}
 	if err != nil {
 		return fmt.Errorf("read %s: %w", sizeFile, err)
 	}
@@ -136,12 +140,17 @@ func checkImage() error {
 	if err != nil {
 		return fmt.Errorf("read %s: %q is not a size", sizeFile, text)
 	}
-	var got int64
-	if st, err := os.Stat(Image); err == nil {
-		got = st.Size()
+	var st unix.Stat_t
+	if err := unix.Stat(Image, &st); err != nil {
+		st = unix.Stat_t{} // nothing of it arrived
 	}
-	return whole(got, want)
+	return whole(arrived(st.Size, st.Blocks), want)
 }
+
+// arrived is how much of a file was unpacked. The kernel sets a file's size from
+// its header before the content comes, so what counts is what has been written:
+// ramfs shows its pages as blocks of 512 bytes.
+func arrived(size, blocks int64) int64 { return min(size, blocks*512) }
 
 func whole(got, want int64) error {
 	if got != want {

@@ -17,6 +17,10 @@ import (
 // images apart.
 const filesystemID = "1e6076f5-6f73-4c9b-8a5e-000000000001"
 
+// Compression of the root image. Level 9 makes it 6 % smaller and takes 4.4 times
+// the processor time, on every build that changed a program.
+const Compression = "zstd,level=3"
+
 // Mkfs is Debian 13's mkfs.erofs with its libraries, unpacked and never
 // installed: that of the machine may be too old for zstd.
 type Mkfs struct{ dir string }
@@ -63,7 +67,7 @@ func (m Mkfs) EROFS(ctx context.Context, t *tree.Tree, scratch, out string) erro
 	lib := filepath.Join(m.dir, "usr/lib/x86_64-linux-gnu")
 	cmd := exec.CommandContext(ctx, filepath.Join(lib, "ld-linux-x86-64.so.2"), "--library-path", lib,
 		filepath.Join(m.dir, "usr/bin/mkfs.erofs"), "--quiet",
-		"-zzstd,level=9", "-C65536", "-T0", "-U"+filesystemID, "--all-root", out, scratch)
+		"-z"+Compression, "-C65536", "-T0", "-U"+filesystemID, "--all-root", out, scratch)
 	var talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &talk, &talk
 	if err := cmd.Run(); err != nil {

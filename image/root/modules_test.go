@@ -13,7 +13,7 @@ func TestParseModinfo(t *testing.T) {
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(info{})); d != "" {
 		t.Error(d)
 	}
-	if got := parseModinfo("depends=\x00"); got.depends != nil && len(got.depends) > 0 {
+	if got := parseModinfo("depends=\x00"); len(got.depends) > 0 {
 		t.Errorf("empty depends: %q", got.depends)
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	shim        = "/proc/self/exe"
-	envShim     = "INGOT_EXEC" // UMASK:NONEWPRIVS
+	shim    = "/proc/self/exe"
+	envShim = "INGOT_EXEC" // UMASK:NONEWPRIVS
 )
 
 // environment adds what sd_listen_fds(3) wants; LISTEN_PID is the shim's work.

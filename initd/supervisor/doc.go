@@ -22,6 +22,6 @@
 // it; PID 1 reports the ends of those that it adopted meanwhile.
 //
 // Goroutines: the engine's loop; the poller; "notify" and "pid1", which read
-// their sockets; one per captured output; the control server's; the console.
+// their sockets; "events", which writes boot events; one per captured output; the control server's; the console.
 // All live as long as the process.
 package supervisor

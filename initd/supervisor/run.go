@@ -205,7 +205,12 @@ func (s *supervisor) run(ctx context.Context) error {
 		}()
 	}
 	go s.engine.Run(ctx)
-	return <-failed // any of these is needed: PID 1 starts another supervisor
+	select {
+	case <-ctx.Done(): // PID 1 is ending everything
+		return nil
+	case err := <-failed: // each of these is needed: PID 1 starts another supervisor
+		return err
+	}
 }
 
 // takeOver resumes what an earlier supervisor left, or starts the first target.

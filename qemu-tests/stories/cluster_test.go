@@ -19,15 +19,16 @@ import (
 // end with the power of a1.
 func TestCluster(t *testing.T) {
 	s := up(t, "m1:master a1:agent:uefi a2:agent:bios:rtc=1970-01-01")
+	s.spread()
 	user := s.use()
 	defer user.stop()
 	chapter := func(name string, tell func(*testing.T, *site)) {
 		t.Run(name, func(t *testing.T) {
 			of := *s
 			of.T = t
+			defer func() { s.seen = of.seen }()
+			defer user.check(t)
 			tell(t, &of)
-			s.seen = of.seen
-			user.check(t)
 		})
 	}
 	chapter("boots_over_the_network", bootsOverTheNetwork)
@@ -146,6 +147,7 @@ func tokenOf(t *testing.T, s *site, name string) string {
 }
 
 func agentRestart(t *testing.T, s *site) {
+	s.needTaskOn("a1")
 	before := must(s.tasks(t.Context()))(t)
 	was := must(s.cluster.Node("a1").Unit(t.Context(), "agent.service"))(t)
 	must(s.cluster.Node("a1").Act(t.Context(), "agent.service", client.Restart))(t)
@@ -154,6 +156,7 @@ func agentRestart(t *testing.T, s *site) {
 }
 
 func containerdKill(t *testing.T, s *site) {
+	s.needTaskOn("a2")
 	before := must(s.tasks(t.Context()))(t)
 	was := must(s.cluster.Node("a2").Unit(t.Context(), "containerd.service"))(t)
 	must(s.cluster.Node("a2").Kill(t.Context(), "containerd.service", 9))(t)
@@ -190,6 +193,7 @@ func (s *site) restarted(node, unit string, was api.UnitStatus) {
 const moveLimit = api.LeaseSeconds*time.Second + 48*time.Second
 
 func powerCut(t *testing.T, s *site) {
+	s.needTaskOn("a1")
 	if err := s.rack.Power(t.Context(), "a1", "cut"); err != nil {
 		t.Fatal(err)
 	}

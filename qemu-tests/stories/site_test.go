@@ -6,7 +6,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +53,7 @@ func up(t *testing.T, machines string) *site {
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.program, "up", "--dir", s.dir, "--rack", machines, "--image", b.image, "--app", filepath.Join("examples", "hello.json"))
-	cmd.Dir = filepath.Join("..", "..") // of the repository: it looks whether the image is current
+	cmd.Dir = filepath.Join("..", "..")                                   // of the repository: it looks whether the image is current
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it cleans up after itself
 	cmd.WaitDelay = 30 * time.Second
 	out := &bytes.Buffer{}
@@ -109,7 +112,7 @@ func (s *site) open() {
 	}
 	s.url, s.token = doc.URL, doc.Token
 	s.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
-	s.cluster = client.NewCluster(client.TLS(s.url, s.tls, s.token))
+	s.cluster = client.NewCluster(client.TLS(s.url, s.tls.Clone(), s.token))
 }
 
 func (s *site) follow() {
@@ -203,6 +206,62 @@ func (s *site) placed(ctx context.Context, n int, but string) error {
 	return nil
 }
 
+// hosts counts the running tasks of each agent.
+func (s *site) hosts(ctx context.Context) (map[string]int, error) {
+	tasks, err := s.tasks(ctx)
+	n := map[string]int{}
+	for _, t := range tasks {
+		for _, agent := range []string{"a1", "a2"} {
+			if t.Host == agent || t.Host == s.address(agent) {
+				n[agent]++
+			}
+		}
+	}
+	return n, err
+}
+
+// spread sees to one instance of hello on each agent: an app that was placed
+// before the second agent had registered runs on the first alone, and what
+// happens to a2 would tell nothing.
+func (s *site) spread() {
+	s.Helper()
+	both := func(ctx context.Context) error {
+		n, err := s.hosts(ctx)
+		if err != nil {
+			return err
+		}
+		if n["a1"] != 1 || n["a2"] != 1 {
+			return fmt.Errorf("tasks by agent: %v", n)
+		}
+		return s.placed(ctx, 2, "")
+	}
+	if both(s.Context()) == nil {
+		return
+	}
+	s.Log("hello is not on both agents, and is made again")
+	definition := must(os.ReadFile(filepath.Join("..", "..", "examples", "hello.json")))(s)
+	if err := s.cluster.RemoveApp(s.Context(), "hello"); err != nil {
+		s.Fatal(err)
+	}
+	s.eventually("hello is gone", time.Minute, func(ctx context.Context) error {
+		_, err := s.cluster.App(ctx, "hello")
+		if api.KindOf(err) == api.KindNotFound {
+			return nil
+		}
+		return fmt.Errorf("it is still there: %v", err)
+	})
+	must(s.cluster.AddApp(s.Context(), definition))(s)
+	s.eventually("hello is on both agents", 2*time.Minute, both)
+}
+
+// needTaskOn fails a chapter that would prove nothing.
+func (s *site) needTaskOn(agent string) {
+	s.Helper()
+	if n := must(s.hosts(s.Context()))(s); n[agent] == 0 {
+		s.Fatalf("no task runs on %s: %v", agent, n)
+	}
+}
+
 // address of a machine of the rack.
 func (s *site) address(name string) string {
 	st, err := rack.Load(s.dir)
@@ -217,25 +276,69 @@ func (s *site) address(name string) string {
 	return ""
 }
 
-// sameTasks fails unless exactly the tasks of before run, from the same start.
+// newsTakes is how long the scheduler may believe in tasks that are gone: two of
+// an agent's reports.
+const newsTakes = (2*api.HeartbeatSeconds + 1) * time.Second
+
+// sameTasks fails unless exactly the tasks of before run, from the same start,
+// for as long as bad news may take, and each of them answers afterwards.
 func (s *site) sameTasks(before map[string]api.Task) {
 	s.Helper()
+	var since time.Time // that they are the same
 	s.eventually("the same tasks run", time.Minute, func(ctx context.Context) error {
 		now, err := s.tasks(ctx)
+		if err == nil {
+			err = same(before, now)
+		}
 		if err != nil {
+			since = time.Time{}
 			return err
 		}
-		if len(now) != len(before) {
-			return fmt.Errorf("%d tasks run, %d before", len(now), len(before))
+		if since.IsZero() {
+			since = time.Now()
 		}
-		for id, was := range before {
-			is, ok := now[id]
-			if !ok || is.StartedAt != was.StartedAt || is.Host != was.Host {
-				return fmt.Errorf("task %s on %s since %s is now %+v", id, was.Host, was.StartedAt, is)
-			}
+		if time.Since(since) < newsTakes {
+			return errors.New("not for long enough yet")
 		}
 		return nil
 	})
+	silent := maps.Clone(before)
+	s.eventually("each task answers", time.Minute, func(ctx context.Context) error {
+		page, err := s.hello(ctx)
+		if err != nil {
+			return err
+		}
+		maps.DeleteFunc(silent, func(id string, _ api.Task) bool { return strings.Contains(page, id) })
+		if len(silent) > 0 {
+			return fmt.Errorf("%d have not answered", len(silent))
+		}
+		return nil
+	})
+}
+
+// same says what differs between two sets of running tasks.
+func same(before, now map[string]api.Task) error {
+	if len(now) != len(before) {
+		return fmt.Errorf("%d tasks run, %d before", len(now), len(before))
+	}
+	for id, was := range before {
+		is, ok := now[id]
+		if !ok || is.StartedAt != was.StartedAt || is.Host != was.Host {
+			return fmt.Errorf("task %s on %s since %s is now %+v", id, was.Host, was.StartedAt, is)
+		}
+	}
+	return nil
+}
+
+// hello fetches the app's page, which names the task that answers.
+func (s *site) hello(ctx context.Context) (string, error) {
+	body, err := s.cluster.Service(ctx, "hello", "/")
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	page, err := io.ReadAll(body)
+	return string(page), err
 }
 
 // must ends the story when a call failed.

@@ -30,7 +30,7 @@ const (
 func (s *site) use() *steady {
 	ctx, cancel := context.WithCancel(s.Context())
 	u := &steady{end: cancel}
-	transport := &http.Transport{TLSClientConfig: s.tls, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: s.tls.Clone(), ForceAttemptHTTP2: true} // it adds protocols to its own
 	u.done.Go(func() {
 		defer transport.CloseIdleConnections()
 		tick := time.NewTicker(betweenGets)

@@ -38,7 +38,7 @@ func (f folder) keepSettled(st api.AllocStatus) error {
 		return nil // it has no folder, and the next run will judge it the same
 	}
 	dir := filepath.Join(string(f), "tasks", st.ID)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make sandbox: %w", err)
 	}
 	return writeJSON(filepath.Join(dir, "status.json"), st)

@@ -65,9 +65,9 @@ func (s *server) appPath(w http.ResponseWriter, r *http.Request) {
 	id := canonicalID(strings.Join(parts, "/"))
 	call := r.Method + " " + word
 	switch {
-	case id == "/" && call == "GET ":
+	case id == "" && call == "GET ":
 		s.list(w, r)
-	case id == "/" && call == "POST ":
+	case id == "" && call == "POST ":
 		s.create(w, r)
 	case call == "GET ":
 		s.show(w, r, id)

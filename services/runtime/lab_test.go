@@ -55,11 +55,12 @@ func newLab(t *testing.T) *lab {
 	t.Cleanup(func() { os.RemoveAll(root) })
 	l := &lab{t: t, bin: filepath.Join(root, "bin"), root: root}
 	l.build("github.com/ingot-os/ingot/cmd/ingot-engine", "CGO_ENABLED=0", "no_cri,no_btrfs,no_devmapper,no_zfs,no_blockfile", "-s -w")
+	l.build("github.com/ingot-os/ingot/cmd/ingotd", "CGO_ENABLED=0", "x", "-s -w")
 	l.build("github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "CGO_ENABLED=0", "no_cri", "-s -w")
 	l.build("github.com/opencontainers/runc", "CGO_ENABLED=1", "netgo,osusergo,seccomp", "-s -w -extldflags -static")
 	l.build("./testdata/webtask", "CGO_ENABLED=0", "x", "-s -w")
 	id := l.identity()
-	l.cfg = Config{Data: filepath.Join(root, "agent"), State: filepath.Join(root, "s"), Run: "/run/ingot", Resolv: "/etc/resolv.conf", Identity: id}
+	l.cfg = Config{Data: filepath.Join(root, "agent"), State: "/run/ingot/containerd", Run: "/run/ingot", Resolv: "/etc/resolv.conf", Identity: id}
 	return l
 }
 

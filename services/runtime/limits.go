@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/ingot-os/ingot/api"
 )
@@ -20,8 +21,22 @@ const (
 	taskCgroup = "/tasks"
 )
 
-// maxPids bounds the processes and threads of one task.
-const maxPids = 4096
+// maxPids bounds the processes and threads of one task, maxFiles the open files
+// of each process.
+const (
+	maxPids  = 4096
+	maxFiles = 65536
+)
+
+// findFiles is maxFiles or, where that is less, what this process may have:
+// asking for more than the shim has keeps a task from starting.
+func findFiles() uint64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 1024
+	}
+	return min(l.Max, maxFiles)
+}
 
 // limits says which controllers of the unified hierarchy the kernel offers. A
 // limit without its controller would keep the task from starting.

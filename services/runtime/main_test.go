@@ -30,7 +30,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "prepare namespaces:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, dir := range []string{shimCgroup, taskCgroup} {
+		_ = os.Remove(cgroupRoot + dir) // the host's hierarchy; not there if nothing ran
+	}
+	os.Exit(code)
 }
 
 func again() int {

@@ -28,12 +28,12 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/dialer"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/log"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
-
-	"github.com/containerd/containerd/v2/pkg/dialer"
 
 	"github.com/ingot-os/ingot/api"
 	"github.com/ingot-os/ingot/api/identity"
@@ -69,6 +69,7 @@ type Runtime struct {
 	client  *client.Client
 	net     *bridge.Network
 	limits  limits
+	files   uint64 // open files of a task's process
 	boot    string
 	changed chan struct{}
 	ctx     context.Context // of the waits
@@ -87,6 +88,9 @@ func Open(cfg Config) (*Runtime, error) {
 	if err := prepare(cfg); err != nil {
 		return nil, err
 	}
+	if err := log.SetLevel("warn"); err != nil { // of containerd's client
+		return nil, fmt.Errorf("quieten containerd's client: %w", err)
+	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("read boot id: %w", err)
@@ -97,7 +101,7 @@ func Open(cfg Config) (*Runtime, error) {
 	}
 	ctx, stop := context.WithCancel(namespaces.WithNamespace(context.Background(), Namespace))
 	return &Runtime{
-		cfg: cfg, client: c, boot: string(boot[:36]), limits: findLimits(),
+		cfg: cfg, client: c, boot: string(boot[:36]), limits: findLimits(), files: findFiles(),
 		net:     &bridge.Network{Leases: filepath.Join(cfg.Run, "net"), Netns: filepath.Join(cfg.Run, "netns")},
 		changed: make(chan struct{}, 1), ctx: ctx, stop: stop, waiting: map[string]bool{},
 	}, nil

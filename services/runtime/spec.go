@@ -38,7 +38,7 @@ func (r *Runtime) spec(a api.Alloc, img client.Image, lease *bridge.Lease) []oci
 		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}),
 		oci.WithNoNewPrivileges,
 		oci.WithDroppedCapabilities(dropped),
-		oci.WithRlimit(&specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: 65536, Hard: 1 << 20}),
+		oci.WithRlimit(&specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: r.files, Hard: r.files}),
 		oci.WithMounts(r.mounts(a)),
 		r.withResources(a.Res),
 	}
@@ -84,6 +84,10 @@ func (r *Runtime) withResources(want api.Resources) oci.SpecOpts {
 			res.Devices = s.Linux.Resources.Devices
 		}
 		s.Linux.Resources = res
+		// Not the shim's, which the kernel must never pick: a task is the one to go
+		// when the node is out of memory.
+		ordinary := 0
+		s.Process.OOMScoreAdj = &ordinary
 		return nil
 	}
 }

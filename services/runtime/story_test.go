@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -28,6 +29,24 @@ func pidOf(t *testing.T, r *Runtime, id string) int {
 		t.Fatalf("record of %s: %v, %v", id, ok, err)
 	}
 	return rec.PID
+}
+
+// answers waits until containerd itself answers again, not the memory of it.
+func answers(t *testing.T, r *Runtime) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(r.namespaced(t.Context()), 15*time.Second)
+	defer cancel()
+	for {
+		_, err := r.ask(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("containerd after its restart: %v", err)
+		}
+	}
 }
 
 func exit(port, code int) {
@@ -117,6 +136,7 @@ func TestStory(t *testing.T) {
 			t.Errorf("start without containerd: %v", err)
 		}
 		l.startEngine()
+		answers(t, r)
 		await(t, r, id, running)
 		if st := await(t, r, second.ID, terminal); st.ExitCode != 3 {
 			t.Errorf("after its restart: %+v", st)
@@ -165,6 +185,7 @@ func TestStory(t *testing.T) {
 		}
 	})
 	t.Run("bridge", func(t *testing.T) { bridged(t, r) })
+	t.Run("the agent as a program", func(t *testing.T) { program(t, l, r) })
 	t.Run("nothing is left", func(t *testing.T) {
 		if list, err := r.List(ctx); err != nil || len(list) != 0 {
 			t.Errorf("left %v, %v", list, err)

@@ -78,10 +78,10 @@ func (a *agent) session(ctx context.Context) error {
 	if err := a.report(ctx, true); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	wg.Go(func() { a.heartbeat(ctx, cancel) })
 	return follow(ctx, a.http, "https://"+a.s.listen+"/agent/v1/allocs", func(set api.AllocSet) {
 		if err := a.post(ctx, "status", api.StatusReport{Node: a.name, Statuses: a.apply(set)}); err != nil {

@@ -192,7 +192,8 @@ func (s *site) settled() {
 	s.t.Helper()
 	eventually(s.t, "no deployment left", func() string {
 		if code, body := s.try("GET", "/v2/deployments", ""); code != 200 || strings.TrimSpace(body) != "[]" {
-			return body
+			_, apps := s.try("GET", "/v2/apps?embed=apps.tasks", "")
+			return body + apps
 		}
 		return ""
 	})

@@ -131,12 +131,15 @@ const perRound = 64
 func (t *term) take(a ask) []ask {
 	t.model.now = t.now()
 	var changes []ask
-	for range perRound {
+	for {
 		err := a.do(t.model)
 		if err != nil || !a.change {
 			a.answer <- err
 		} else {
 			changes = append(changes, a)
+		}
+		if len(changes) == perRound {
+			return changes
 		}
 		select {
 		case a = <-t.asks:
@@ -144,7 +147,6 @@ func (t *term) take(a ask) []ask {
 			return changes
 		}
 	}
-	return changes
 }
 
 // round reconciles, writes, publishes and logs.

@@ -135,9 +135,28 @@ func logTo(cfg *embed.Config) zap.AtomicLevel {
 		EncodeDuration: zapcore.StringDurationEncoder,
 	}
 	core := zapcore.NewCore(zapcore.NewConsoleEncoder(e), zapcore.Lock(os.Stderr), level)
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core))
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(quiet{core}))
 	return level
 }
+
+// quiet leaves out what etcd says at each first start of a healthy member.
+type quiet struct{ zapcore.Core }
+
+var expected = map[string]bool{
+	"Running http and grpc server on single port. This is not recommended for production.": true, // of many clients
+	"simple token is not cryptographically signed":                                         true, // not in use: certificates are
+	"Failed to detect schema version":                                                      true, // of an empty folder
+	"failed to update storage version":                                                     true, // the same, tried again later
+}
+
+func (q quiet) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if expected[e.Message] {
+		return to
+	}
+	return q.Core.Check(e, to)
+}
+
+func (q quiet) With(f []zapcore.Field) zapcore.Core { return quiet{q.Core.With(f)} }
 
 func config(o Options) (*embed.Config, error) {
 	host, _, err := net.SplitHostPort(o.Listen)

@@ -14,7 +14,7 @@ import (
 
 // board shows what is being done now, for how long, in one line per subject.
 // On a terminal the lines are drawn over; elsewhere a line is printed when its
-// subject comes to a new stage. One goroutine redraws each second until close.
+// subject comes to a new stage, and now and then while it goes on. One goroutine redraws each second until close.
 type board struct {
 	w   io.Writer
 	tty bool
@@ -31,7 +31,11 @@ type board struct {
 type line struct {
 	subject, stage, detail string
 	since                  time.Time // of the stage
+	printed                time.Time // last, off a terminal
 }
+
+// plainEvery is how often a stage that goes on is printed again off a terminal.
+const plainEvery = 10 * time.Second
 
 func newBoard(w io.Writer) *board {
 	b := &board{w: w, start: time.Now(), end: make(chan struct{})}
@@ -85,7 +89,8 @@ func (b *board) set(subject, stage, detail string) {
 	switch {
 	case b.tty:
 		b.draw()
-	case fresh:
+	case fresh || time.Since(l.printed) >= plainEvery:
+		l.printed = time.Now()
 		fmt.Fprintf(b.w, "%7.1f s  %s\n", time.Since(b.start).Seconds(), l.text())
 	}
 }

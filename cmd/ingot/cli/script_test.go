@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,7 @@ const fakeToken = "h.c.s"
 
 func newFake(e *testscript.Env) *fake {
 	f := &fake{}
+	cut := new(atomic.Int32) // restarts of the router
 	mux := http.NewServeMux()
 	for pattern, v := range answers() {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(v) })
@@ -54,6 +56,13 @@ func newFake(e *testscript.Env) *fake {
 	mux.HandleFunc("GET /system/v1/node/{name}/v1/log", fakeLog)
 	mux.HandleFunc("POST /system/v1/node/a1/v1/units/{id}/restart", func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(api.UnitStatus{Unit: r.PathValue("id"), Active: "active", Sub: "running"})
+	})
+	mux.HandleFunc("GET /system/v1/node/a1/v1/units/{id}", func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(api.UnitStatus{Unit: r.PathValue("id"), Active: "active", Invocation: fmt.Sprint(cut.Load())})
+	})
+	mux.HandleFunc("POST /system/v1/node/a1/v1/units/router.service/restart", func(http.ResponseWriter, *http.Request) {
+		cut.Add(1)
+		panic(http.ErrAbortHandler) // as the router does to those it carries
 	})
 	mux.HandleFunc("/system/v1/node/{name}/", func(w http.ResponseWriter, r *http.Request) {
 		api.WriteError(w, api.Errorf(api.KindNotFound, "no node %q", r.PathValue("name")).WithHint("nodes are m1, a1, a2"))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -71,7 +72,16 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%.0f d", d.Hours()/24)
 }
 
+// roles joins roles in the order of api.NodeRoles, others behind.
 func roles(rs []api.Role) string {
+	rs = slices.Clone(rs)
+	rank := func(r api.Role) int {
+		if i := slices.Index(api.NodeRoles, r); i >= 0 {
+			return i
+		}
+		return len(api.NodeRoles)
+	}
+	slices.SortStableFunc(rs, func(a, b api.Role) int { return rank(a) - rank(b) })
 	var s []string
 	for _, r := range rs {
 		s = append(s, string(r))

@@ -66,13 +66,44 @@ func unitRestart(fs *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
-		u, err := k.Node(*node).Act(ctx, c.args[0], client.Restart)
+		u, err := restart(ctx, k.Node(*node), c.args[0])
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(c.stderr, "%s on %s is %s (%s)\n", u.Unit, *node, u.Active, u.Sub)
 		return nil
 	}
+}
+
+// restartPatience is how long a unit that carries this very call may be away.
+const restartPatience = 20 * time.Second
+
+// restart restarts a unit. One that the call itself passes through (the router,
+// the node's API) cuts its own answer off: a new invocation is the answer then.
+func restart(ctx context.Context, n *client.Node, id string) (api.UnitStatus, error) {
+	before, err := n.Unit(ctx, id)
+	if err != nil {
+		return before, err
+	}
+	after, err := n.Act(ctx, id, client.Restart)
+	if err == nil || stated(err) {
+		return after, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, restartPatience)
+	defer cancel()
+	for pause(ctx) == nil {
+		after, rerr := n.Unit(ctx, id)
+		if rerr == nil && after.Invocation != before.Invocation && after.Active == "active" {
+			return after, nil
+		}
+	}
+	return after, err
+}
+
+// stated tells whether a server refused, rather than that it went away.
+func stated(err error) bool {
+	kind := api.KindOf(err)
+	return kind != api.KindUnavailable && kind != api.KindInternal
 }
 
 func micros(us int64) time.Duration { return time.Duration(us) * time.Microsecond }

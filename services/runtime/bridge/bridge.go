@@ -112,10 +112,10 @@ func (n *Network) Detach(id string) error {
 
 func (n *Network) detach(id string) error {
 	had := n.drop(id)
-	if err := removeNetns(n.NetnsPath(id)); err != nil {
+	if err := removeLink(hostEnd(id)); err != nil {
 		return err
 	}
-	if err := removeLink(hostEnd(id)); err != nil || !had {
+	if err := removeNetns(n.NetnsPath(id)); err != nil || !had {
 		return err
 	}
 	return n.render()

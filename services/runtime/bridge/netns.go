@@ -148,7 +148,8 @@ func removeLink(name string) error {
 	if err == nil {
 		err = netlink.LinkDel(link)
 	}
-	if err != nil {
+	// The kernel removes the cable of a dead namespace by itself, meanwhile.
+	if err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove cable %s: %w", name, err)
 	}
 	return nil
