@@ -16,10 +16,17 @@ STORIES := ./qemu-tests/stories
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Seconds between two moments of `date +%s.%N`.
+since = $$(echo "$$$(1) $$$(2)" | awk '{printf "%.1f", $$2 - $$1}')
+# Every module that the programs of the image are made of, and no other.
+fetch = go list -deps ./cmd/... tool >/dev/null
+
 up: ## build everything, power on a rack of virtual machines, serve an app (RACK='m1:master a1:agent …')
-	@tools/deps.sh up
-	@mkdir -p build && go build -o build/ingot ./cmd/ingot
-	@build/ingot up --rack '$(RACK)'
+	@t0=$$(date +%s.%N) && tools/deps.sh up && t1=$$(date +%s.%N) && \
+	echo "fetching Go modules, compiling build/ingot" && $(fetch) && t2=$$(date +%s.%N) && \
+	mkdir -p build && go build -o build/ingot ./cmd/ingot && t3=$$(date +%s.%N) && \
+	INGOT_DEPS_SECONDS=$(call since,t0,t1) INGOT_DOWNLOAD_SECONDS=$(call since,t1,t2) INGOT_COMPILE_SECONDS=$(call since,t2,t3) \
+		build/ingot up --rack '$(RACK)'
 
 down: ## remove every process, namespace, tap and file that `make up` made
 	@if [ -x build/ingot ]; then build/ingot down; else echo "nothing is up: there is no build/ingot"; fi

@@ -68,5 +68,9 @@ type BootEvent struct {
 	US    int64  `json:"us"` // CLOCK_BOOTTIME
 }
 
+// ImageFile is where PID 1 notes the digest of the running root image,
+// sha256:HEX; absent on a machine that was not booted from one.
+const ImageFile = "/run/ingot/image"
+
 // EventPort is the virtio-serial port that carries BootEvents.
 const EventPort = "org.ingot.events"

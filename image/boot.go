@@ -109,7 +109,7 @@ func (b *build) erofs(ctx context.Context, path string) error {
 }
 
 func (b *build) release() root.Release {
-	return root.Release{Version: b.Version, Profile: b.Profile}
+	return root.Release{Version: b.Version, Profile: b.Profile, Built: b.inputsDate}
 }
 
 func (b *build) makeInitrd(context.Context) (int64, bool, error) {
@@ -162,6 +162,7 @@ func (b *build) initrdEntries(initd string) ([]tree.Entry, error) {
 	}
 	image := b.path(rootImage)
 	return append(entries,
+		tree.Entry{Path: "root.sha256", Mode: 0o644, Data: []byte(b.rootSum + "\n")},
 		tree.Entry{Path: "root.size", Mode: 0o644, Data: fmt.Appendf(nil, "%d\n", sizeOf(image))},
 		tree.Entry{Path: "root.img", Mode: 0o644, Source: image},
 	), nil

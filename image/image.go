@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/ingot-os/ingot/boot/cmdline"
 	"github.com/ingot-os/ingot/boot/manifest"
@@ -50,6 +51,9 @@ type build struct {
 	unlocked bool
 	kernel   *root.Kernel
 	rootSum  string // SHA-256 of the root image
+	// inputsDate is when Debian published the locked packages: no image is older than
+	// what it is made of, and unlike the day of the build it is the same for the same inputs.
+	inputsDate time.Time
 }
 
 func (b *build) all(ctx context.Context) error {
@@ -85,6 +89,9 @@ func (b *build) fetch(ctx context.Context) (int64, bool, error) {
 	lock, err := debian.ParseLock(lockJSON)
 	if err != nil {
 		return 0, false, err
+	}
+	if b.inputsDate, err = time.Parse(time.RFC1123, lock.Date); err != nil {
+		return 0, false, fmt.Errorf("lock file: date %q: %w: run `ingot image lock`", lock.Date, err)
 	}
 	client := b.client()
 	for _, s := range sets {

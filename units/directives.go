@@ -36,7 +36,7 @@ var directives = map[string]map[string]setter{
 		"ExecStop":            commands(func(u *Unit) *[]Command { return &u.Service.ExecStop }),
 		"Restart":             oneOf(func(u *Unit) *string { return &u.Service.Restart }, "no", "always", "on-success", "on-failure"),
 		"RestartMode":         oneOf(func(u *Unit) *string { return &u.Service.RestartMode }, "normal", "direct"),
-		"RestartSec":          span(func(u *Unit) *time.Duration { return &u.Service.RestartSec }),
+		"RestartSec":          span(func(u *Unit) *time.Duration { return &u.Service.RestartDelay }),
 		"RestartSteps":        number(func(u *Unit) *int { return &u.Service.RestartSteps }),
 		"RestartMaxDelaySec":  span(func(u *Unit) *time.Duration { return &u.Service.RestartMaxDelay }),
 		"TimeoutStartSec":     timeout(func(u *Unit) *time.Duration { return &u.Service.TimeoutStart }),

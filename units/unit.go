@@ -82,7 +82,7 @@ type Service struct {
 
 	Restart         string // no always on-success on-failure
 	RestartMode     string // normal direct
-	RestartSec      time.Duration
+	RestartDelay    time.Duration
 	RestartSteps    int
 	RestartMaxDelay time.Duration
 
@@ -147,7 +147,7 @@ func newUnit(name string, kind Kind) *Unit {
 		Name: name, Kind: kind, DefaultDependencies: true,
 		StartLimitInterval: 10 * time.Second, StartLimitBurst: 5,
 		Service: Service{
-			Restart: "no", RestartMode: "normal", RestartSec: 100 * time.Millisecond, RestartMaxDelay: Forever,
+			Restart: "no", RestartMode: "normal", RestartDelay: 100 * time.Millisecond, RestartMaxDelay: Forever,
 			TimeoutStart: defaultTimeout, TimeoutStop: 90 * time.Second,
 			KillMode: "control-group", KillSignal: sigterm, UMask: -1,
 		},

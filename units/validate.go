@@ -53,7 +53,7 @@ func (u *Unit) validateService() error {
 	case len(s.ExecStart) > 1 && s.Type != "oneshot":
 		return fmt.Errorf("service has more than one ExecStart=, which only Type=oneshot may")
 	case s.Type == "oneshot" && (s.Restart == "always" || s.Restart == "on-success"):
-		return fmt.Errorf("Restart=%s does not fit Type=oneshot", s.Restart)
+		return fmt.Errorf("setting Restart=%s does not fit Type=oneshot", s.Restart)
 	}
 	for _, d := range append(append([]string{}, s.RuntimeDirectory...), s.StateDirectory...) {
 		if strings.HasPrefix(d, "/") || strings.Contains(d, "..") {
@@ -62,7 +62,7 @@ func (u *Unit) validateService() error {
 	}
 	for _, kv := range s.Environment {
 		if name, _, ok := strings.Cut(kv, "="); !ok || !isName(name) {
-			return fmt.Errorf("Environment= word %q is not NAME=value", kv)
+			return fmt.Errorf("word %q of Environment= is not NAME=value", kv)
 		}
 	}
 	return nil

@@ -34,8 +34,13 @@ const Image = "/root.img"
 // in microseconds of CLOCK_BOOTTIME.
 const EnvInit = "INGOT_INIT_US"
 
+// EnvImage carries the SHA-256 of the root image, hex, as the builder wrote it
+// into the same initramfs.
+const EnvImage = "INGOT_IMAGE"
+
 const (
 	sizeFile    = "/root.size"
+	digestFile  = "/root.sha256"
 	newRoot     = "/new"
 	needMiB     = 256
 	minTotalKiB = 200 * 1024 // what MemTotal shows at least on a machine of 256 MiB
@@ -77,11 +82,12 @@ func run(started time.Duration) error {
 	if err := unix.Mount(Image, newRoot, "erofs", unix.MS_RDONLY, ""); err != nil {
 		return fmt.Errorf("mount the root image: %w", err)
 	}
+	digest, _ := os.ReadFile(digestFile) // an older builder wrote none: the node then names no image
 	removeInitramfs()
 	if err := switchRoot(); err != nil {
 		return err
 	}
-	env := append(os.Environ(), fmt.Sprintf("%s=%d", EnvInit, started.Microseconds()))
+	env := append(os.Environ(), fmt.Sprintf("%s=%d", EnvInit, started.Microseconds()), EnvImage+"="+strings.TrimSpace(string(digest)))
 	return fmt.Errorf("exec /sbin/initd: %w", unix.Exec("/sbin/initd", []string{"initd"}, env))
 }
 
@@ -188,7 +194,7 @@ func loadModule(file string) error {
 // removeInitramfs gives memory back; the mounted image stays until its last
 // user is gone. What cannot be removed only costs memory.
 func removeInitramfs() {
-	for _, p := range []string{"/m", Image, sizeFile, "/init"} {
+	for _, p := range []string{"/m", Image, sizeFile, digestFile, "/init"} {
 		_ = os.RemoveAll(p)
 	}
 }

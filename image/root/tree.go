@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/ingot-os/ingot/image/tree"
 )
@@ -23,8 +24,9 @@ var RootPhase = []string{
 
 // Release is /etc/ingot/release.json: what a node says it runs.
 type Release struct {
-	Version string `json:"version"`
-	Profile string `json:"profile"`
+	Version string    `json:"version"`
+	Profile string    `json:"profile"`
+	Built   time.Time `json:"built"` // no clock of a node may say less
 }
 
 // account is a user of the image; the number is part of the contract with the

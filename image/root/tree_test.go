@@ -11,7 +11,7 @@ func TestTreeHoldsTheContract(t *testing.T) {
 	for _, p := range Programs {
 		programs[p] = "tree_test.go"
 	}
-	tr, err := Tree(Release{"1.2", "vm"}, &Kernel{Version: "7.1"}, []Module{{"b.ko", []byte("b")}, {"a.ko", []byte("a")}}, programs)
+	tr, err := Tree(Release{Version: "1.2", Profile: "vm"}, &Kernel{Version: "7.1"}, []Module{{"b.ko", []byte("b")}, {"a.ko", []byte("a")}}, programs)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,9 +96,12 @@ func (n *Node) identity(st *api.NodeStatus) {
 	if readJSON(filepath.Join(n.Run, "identity/node.json"), &id) == nil {
 		st.Name, st.Roles = id.Name, id.Roles
 	}
-	var release struct{ Version, Image string }
+	var release struct{ Version string }
 	if readJSON("/etc/ingot/release.json", &release) == nil {
-		st.Version, st.Image = release.Version, release.Image
+		st.Version = release.Version
+	}
+	if b, err := os.ReadFile(api.ImageFile); err == nil {
+		st.Image = string(b)
 	}
 }
 

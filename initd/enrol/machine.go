@@ -42,10 +42,12 @@ func readMachine(dmi, release string) machine {
 	m.facts = api.MachineFacts{MACs: macs("/sys/class/net")}
 	var r struct {
 		Version string `json:"version"`
-		Image   string `json:"image"`
 	}
 	if b, err := os.ReadFile(release); err == nil && json.Unmarshal(b, &r) == nil {
-		m.facts.Version, m.facts.Booted = r.Version, r.Image
+		m.facts.Version = r.Version
+	}
+	if b, err := os.ReadFile(api.ImageFile); err == nil {
+		m.facts.Booted = string(b)
 	}
 	table, err := os.ReadFile(dmi)
 	if err != nil {

@@ -67,6 +67,7 @@ func Run() {
 		store: map[string]int{}, messages: make(chan received),
 	}
 	prepare()
+	noteImage()
 	// The port comes up in the background on some machines; losing this event costs a figure only.
 	go func() { _ = tell(api.BootEvent{Event: "init", US: p.initUS}) }()
 	p.start()
@@ -82,6 +83,19 @@ func initTime() int64 {
 	}
 	os.Unsetenv(stageone.EnvInit)
 	return us
+}
+
+// noteImage leaves the digest of the running root image where the node API and
+// enrolment look for it.
+func noteImage() {
+	digest := os.Getenv(stageone.EnvImage)
+	os.Unsetenv(stageone.EnvImage)
+	if digest == "" {
+		return
+	}
+	if err := os.WriteFile(api.ImageFile, []byte("sha256:"+digest), 0o644); err != nil {
+		say("note the running image: %v", err)
+	}
 }
 
 // tell retries for as long as a virtio port may need to appear.

@@ -456,12 +456,12 @@ func (e *Engine) restartDelay(s *state) time.Duration {
 	if s.ActiveUS > 0 && e.now()-s.ActiveUS > steady.Microseconds() {
 		s.Streak = 0
 	}
-	if svc.RestartSteps == 0 || svc.RestartMaxDelay == units.Forever || svc.RestartSec <= 0 || svc.RestartMaxDelay <= svc.RestartSec {
-		return svc.RestartSec
+	if svc.RestartSteps == 0 || svc.RestartMaxDelay == units.Forever || svc.RestartDelay <= 0 || svc.RestartMaxDelay <= svc.RestartDelay {
+		return svc.RestartDelay
 	}
 	n := float64(min(s.Streak, svc.RestartSteps)) / float64(svc.RestartSteps)
-	growth := math.Pow(float64(svc.RestartMaxDelay)/float64(svc.RestartSec), n)
-	return time.Duration(float64(svc.RestartSec) * growth)
+	growth := math.Pow(float64(svc.RestartMaxDelay)/float64(svc.RestartDelay), n)
+	return time.Duration(float64(svc.RestartDelay) * growth)
 }
 
 func (e *Engine) restartNow(s *state) {

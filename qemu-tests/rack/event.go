@@ -19,7 +19,7 @@ const (
 	KindPowered  = "powered"  // on
 	KindDHCP     = "dhcp"     // the provisioner gave it an address
 	KindBytes    = "bytes"    // boot files on their way; Bytes counts
-	KindInit     = "init"     // its PID 1 runs
+	KindInit     = "init"     // its PID 1 runs; CPU what it cost to get there
 	KindUnit     = "unit"     // a unit became active or failed
 	KindPending  = "pending"  // asked for admission without a valid token; Text says why
 	KindAdmitted = "admitted" // the site gave it a certificate

@@ -196,12 +196,21 @@ func (s *slot) config() vm.Config {
 	c := vm.Config{
 		Name: s.spec.Name, Dir: s.dir(), Firmware: s.spec.Firmware, MAC: s.spec.MAC,
 		MemoryMB: s.spec.MemoryMB, UUID: s.spec.UUID, RTC: s.spec.RTC,
-		OnEvent: func(e vm.Event) { s.rack.hub.say(fromNode(s.spec.Name, e)) },
+		OnEvent: s.heard,
 	}
 	if s.token != "" {
 		c.OEM = []string{api.TokenPrefix + strings.TrimPrefix(s.token, api.TokenPrefix)}
 	}
 	return c
+}
+
+// heard passes on what the node says; what it cost to get to init is known only now.
+func (s *slot) heard(e vm.Event) {
+	r := fromNode(s.spec.Name, e)
+	if r.Kind == KindInit {
+		r.CPU = s.status().CPU
+	}
+	s.rack.hub.say(r)
 }
 
 func (s *slot) cut() error {

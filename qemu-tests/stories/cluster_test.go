@@ -21,7 +21,7 @@ func TestCluster(t *testing.T) {
 	s := up(t, "m1:master a1:agent:uefi a2:agent:bios:rtc=1970-01-01")
 	s.spread()
 	user := s.use()
-	defer user.stop()
+	defer user.stop(t)
 	chapter := func(name string, tell func(*testing.T, *site)) {
 		t.Run(name, func(t *testing.T) {
 			of := *s

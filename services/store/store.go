@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -173,6 +174,9 @@ func config(o Options) (*embed.Config, error) {
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
+	// etcd reserves two segments of its log at once, 64 MB each by default: memory on a
+	// diskless node, and on a disk more than a cluster of this size writes in weeks.
+	wal.SegmentSizeBytes = 4 << 20
 	cfg := embed.NewConfig()
 	cfg.Name = "ingot"
 	cfg.Dir = filepath.Join(o.Data, "etcd")

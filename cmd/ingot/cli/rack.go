@@ -47,7 +47,7 @@ func rackRun(fs *flag.FlagSet) action {
 	}
 }
 
-// lockRack keeps two `ingot up` in one folder apart; the kernel unlocks when
+// lockRack keeps two `ingot up` or `ingot rack bench` in one folder apart; the kernel unlocks when
 // the process ends.
 func lockRack(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -59,7 +59,7 @@ func lockRack(dir string) (unlock func(), err error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("another ingot up is at work in %s", dir)
+		return nil, fmt.Errorf("another ingot is at work in %s", dir)
 	}
 	return func() {
 		_ = os.Remove(f.Name())

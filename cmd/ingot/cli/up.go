@@ -37,6 +37,7 @@ type rise struct {
 	base     string // URL of the router
 	courses  map[string]*course
 	made     bool // something is there that a failure must take down
+	was      bool // up already: what it took then is not known now
 }
 
 func up(fs *flag.FlagSet) action {
@@ -122,6 +123,7 @@ func (r *rise) already(ctx context.Context) (bool, error) {
 	if have, want := memberNames(s.Machines), memberNames(r.machines); have != want {
 		return false, fmt.Errorf("another rack is up in %s (%s): ingot down ends it", r.dir, have)
 	}
+	r.was = true
 	r.board.phase("rack")
 	r.board.set("rack", "is up already", "")
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

@@ -19,7 +19,7 @@ type course struct {
 	bytes    int64
 	init     time.Time
 	initUS   int64
-	initCPU  time.Duration // of QEMU at init
+	initCPU  time.Duration // of QEMU from power-on to init
 	enrolled time.Time
 	targets  map[string]int64 // role targets reached, US
 	done     time.Time        // the last of them
@@ -39,7 +39,7 @@ func (m *course) note(e rack.Event) (stage, detail string) {
 		m.bytes = e.Bytes
 		return "loading the image", mib(e.Bytes)
 	case rack.KindInit:
-		m.init, m.initUS = e.Time, e.US
+		m.init, m.initUS, m.initCPU = e.Time, e.US, e.CPU
 		return "init runs", "enrolling"
 	case rack.KindEnrolled:
 		m.enrolled = e.Time
@@ -93,7 +93,7 @@ func (r *rise) boot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.note(ctx, k, e); err != nil {
+		if err := r.note(e); err != nil {
 			return err
 		}
 		if r.allReady() {
@@ -104,7 +104,7 @@ func (r *rise) boot(ctx context.Context) error {
 }
 
 // note shows one event and returns what makes waiting pointless.
-func (r *rise) note(ctx context.Context, k *rack.Client, e rack.Event) error {
+func (r *rise) note(e rack.Event) error {
 	m := r.courses[e.Machine]
 	if m == nil {
 		if e.Kind == rack.KindProblem {
@@ -116,9 +116,6 @@ func (r *rise) note(ctx context.Context, k *rack.Client, e rack.Event) error {
 	if stage != "" {
 		r.board.set(e.Machine, stage, detail)
 	}
-	if e.Kind == rack.KindInit && time.Since(e.Time) < time.Second {
-		m.initCPU = cpu(ctx, k, e.Machine)
-	}
 	switch {
 	case len(m.machine.Roles) == 0:
 		return nil // a stranger to the site gets nowhere, as it should
@@ -128,20 +125,6 @@ func (r *rise) note(ctx context.Context, k *rack.Client, e rack.Event) error {
 		r.board.say("%s: %s", e.Machine, e.Text)
 	}
 	return nil
-}
-
-// cpu is what the machine's QEMU has used so far; zero when nobody says.
-func cpu(ctx context.Context, k *rack.Client, machine string) time.Duration {
-	s, err := k.Status(ctx)
-	if err != nil {
-		return 0
-	}
-	for _, m := range s.Machines {
-		if m.Name == machine {
-			return m.CPU
-		}
-	}
-	return 0
 }
 
 func (r *rise) allReady() bool {

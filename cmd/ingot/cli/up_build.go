@@ -64,17 +64,13 @@ func showBuild(o image.Options, b *board, s *spent) image.Options {
 	return o
 }
 
-// found makes the site: its CA, the operator, a one-time token per machine.
+// found makes the site and the plan of the rack, tokens included: readable by
+// root alone, for the rack's daemon.
 func (r *rise) found(context.Context) error {
 	defer r.spent.during(phaseSite)()
 	r.board.set("site", "making keys and tokens", "")
 	r.made = true
-	tokens, err := site.Create(r.siteDir(), site.Plan{
-		Name:     "rack",
-		Address:  rack.Provisioner,
-		URL:      "https://" + r.door,
-		Machines: r.members(),
-	})
+	c, err := r.plan()
 	if err != nil {
 		return err
 	}
@@ -85,7 +81,42 @@ func (r *rise) found(context.Context) error {
 	if err := os.WriteFile(filepath.Join(r.siteDir(), tokenName), []byte(s.Token+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write the operator's token: %w", err)
 	}
-	return r.writePlan(tokens)
+	return writeJSON(filepath.Join(r.dir, rackConfig), c)
+}
+
+// plan makes the site (its CA, the operator, a one-time token per machine) and
+// the provisioner's configuration, and returns the rack's.
+func (r *rise) plan() (rack.Config, error) {
+	tokens, err := site.Create(r.siteDir(), site.Plan{
+		Name:     "rack",
+		Address:  rack.Provisioner,
+		URL:      "https://" + r.door,
+		Machines: r.members(),
+	})
+	if err != nil {
+		return rack.Config{}, err
+	}
+	pc, err := r.provisioner()
+	if err != nil {
+		return rack.Config{}, err
+	}
+	config := filepath.Join(r.dir, provisionerConfig)
+	if err := writeJSON(config, pc); err != nil {
+		return rack.Config{}, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return rack.Config{}, fmt.Errorf("find this program: %w", err)
+	}
+	c := rack.Config{
+		Dir: r.dir, Machines: r.machines, Tokens: map[string]string{}, Forward: r.door,
+		Program: self, Args: []string{"provisioner", "serve", "--config", config},
+		ProvisionerSocket: pc.Control,
+	}
+	for name, t := range tokens {
+		c.Tokens[name] = strings.TrimPrefix(t, api.TokenPrefix)
+	}
+	return c, nil
 }
 
 // members are the machines that the site expects: those with roles.
@@ -99,40 +130,26 @@ func (r *rise) members() []site.Machine {
 	return all
 }
 
-// writePlan writes the provisioner's configuration, and the rack's for its
-// daemon, tokens included: readable by root alone.
-func (r *rise) writePlan(tokens map[string]string) error {
+// provisioner is the provisioner's configuration. A rack without a door on the
+// host only boots: nothing is forwarded, and there is no registry.
+func (r *rise) provisioner() (provisioner.Config, error) {
 	img, err := filepath.Abs(r.image)
 	if err != nil {
-		return err
+		return provisioner.Config{}, err
 	}
-	pc := provisioner.Config{
+	c := provisioner.Config{
 		Interface: rack.Interface,
 		Address:   netip.PrefixFrom(rack.Provisioner, rack.Network.Bits()),
 		Site:      r.siteDir(),
 		Image:     img,
-		Images:    filepath.Join(img, "images"),
 		Control:   filepath.Join(r.dir, provisionerSocket),
 		Machines:  r.members(),
-		Forwards:  []forward.Forward{{FD: rack.ForwardFD, To: r.master()}},
 	}
-	config := filepath.Join(r.dir, provisionerConfig)
-	if err := writeJSON(config, pc); err != nil {
-		return err
+	if r.door != "" {
+		c.Images = filepath.Join(img, "images")
+		c.Forwards = []forward.Forward{{FD: rack.ForwardFD, To: r.master()}}
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
-	}
-	rc := rack.Config{
-		Dir: r.dir, Machines: r.machines, Tokens: map[string]string{}, Forward: r.door,
-		Program: self, Args: []string{"provisioner", "serve", "--config", config},
-		ProvisionerSocket: pc.Control,
-	}
-	for name, t := range tokens {
-		rc.Tokens[name] = strings.TrimPrefix(t, api.TokenPrefix)
-	}
-	return writeJSON(filepath.Join(r.dir, rackConfig), rc)
+	return c, nil
 }
 
 // master is where the rack's router listens.

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,14 +42,14 @@ func (r *rise) report(ctx context.Context) error {
 	if err := r.way(); err != nil {
 		return err
 	}
-	fmt.Fprintln(w)
-	if err := columns(w, "PHASE TIME", r.phaseRows(total)); err != nil {
-		return err
+	if !r.was {
+		fmt.Fprintln(w)
+		if err := columns(w, "PHASE TIME", r.phaseRows(total)); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(w)
-	for _, f := range r.figures(total, nodes) {
-		fmt.Fprintf(w, "%s %.*f %s\n", f.name, f.digits, f.value, f.unit)
-	}
+	printFigures(w, r.figures(total, nodes))
 	return nil
 }
 
@@ -132,12 +135,16 @@ type figure struct {
 	unit   string
 }
 
+func printFigures(w io.Writer, all []figure) {
+	for _, f := range all {
+		fmt.Fprintf(w, "%s %.*f %s\n", f.name, f.digits, f.value, f.unit)
+	}
+}
+
 func (r *rise) figures(total time.Duration, nodes map[string]seen) []figure {
-	all := []figure{{"up_total", total.Seconds(), 1, "s"}}
-	for _, p := range phaseOrder {
-		if d, ok := r.spent.by[p]; ok {
-			all = append(all, figure{"up_" + strings.NewReplacer(" ", "_", "+", "_").Replace(p), d.Seconds(), 1, "s"})
-		}
+	var all []figure
+	if !r.was {
+		all = r.spent.figures(total)
 	}
 	for _, m := range r.machines {
 		if len(m.Roles) > 0 {
@@ -145,6 +152,17 @@ func (r *rise) figures(total time.Duration, nodes map[string]seen) []figure {
 		}
 	}
 	return append(all, r.imageFigures()...)
+}
+
+// figures are the whole and, apart, each phase.
+func (s *spent) figures(total time.Duration) []figure {
+	all := []figure{{"up_total", total.Seconds(), 1, "s"}}
+	for _, p := range phaseOrder {
+		if d, ok := s.by[p]; ok {
+			all = append(all, figure{"up_" + strings.NewReplacer(" ", "_", "+", "_").Replace(p), d.Seconds(), 1, "s"})
+		}
+	}
+	return all
 }
 
 func machineFigures(m *course, n seen) []figure {
@@ -157,18 +175,28 @@ func machineFigures(m *course, n seen) []figure {
 		us := m.targets[role.Target()] - m.initUS
 		all = append(all, figure{fmt.Sprintf("init_to_target_%s_%s", role, name), micros(us).Seconds(), 2, "s"})
 	}
-	for _, u := range n.units {
-		unit := strings.TrimSuffix(u.Unit, ".service")
-		if unit != u.Unit && u.StartedUS > 0 && u.ActiveUS > u.StartedUS {
-			all = append(all, figure{fmt.Sprintf("unit_active_%s_%s", unit, name), micros(u.ActiveUS - u.StartedUS).Seconds(), 2, "s"})
-		}
-	}
+	all = append(all, unitFigures(name, n.units)...)
 	if n.status.MemTotal > 0 {
 		all = append(all, figure{fmt.Sprintf("mem_used_%s_%s", roles(m.machine.Roles), name), float64(n.status.MemUsed) / 1e6, 1, "MB"})
 	}
 	for _, u := range n.units {
 		if unit := strings.TrimSuffix(u.Unit, ".service"); u.PssKB > 0 {
-			all = append(all, figure{fmt.Sprintf("pss_%s_%s", unit, name), float64(u.PssKB), 0, "kB"})
+			all = append(all, figure{fmt.Sprintf("pss_%s_%s", unit, name), float64(u.PssKB) * 1024 / 1e6, 1, "MB"})
+		}
+	}
+	return all
+}
+
+// unitFigures say where the time from init to the targets goes: what each
+// service took from its start until it was active, in the order of the starts.
+func unitFigures(machine string, units []api.UnitStatus) []figure {
+	units = slices.Clone(units)
+	slices.SortStableFunc(units, func(a, b api.UnitStatus) int { return cmp.Compare(a.StartedUS, b.StartedUS) })
+	var all []figure
+	for _, u := range units {
+		unit, service := strings.CutSuffix(u.Unit, ".service")
+		if service && u.StartedUS > 0 && u.ActiveUS >= u.StartedUS {
+			all = append(all, figure{fmt.Sprintf("unit_%s_%s", unit, machine), micros(u.ActiveUS - u.StartedUS).Seconds(), 2, "s"})
 		}
 	}
 	return all

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ingot-os/ingot/api"
@@ -30,6 +32,9 @@ func (r *rise) serve(ctx context.Context) error {
 		return err
 	}
 	r.base = s.URL
+	if err := r.gather(ctx); err != nil {
+		return err
+	}
 	posted := time.Now()
 	if err := r.post(ctx); err != nil {
 		return err
@@ -38,6 +43,35 @@ func (r *rise) serve(ctx context.Context) error {
 		return err
 	}
 	return r.fetch(ctx)
+}
+
+// gather waits until the scheduler knows every agent of the rack: an app created
+// before that lands on the first of them alone.
+func (r *rise) gather(ctx context.Context) error {
+	defer r.spent.during(phaseGather)()
+	for {
+		nodes, err := r.cluster.Nodes(ctx)
+		alive := map[string]bool{}
+		for _, n := range nodes {
+			alive[n.Node] = n.Alive
+		}
+		var missing []string
+		for _, m := range r.machines {
+			if slices.ContainsFunc(m.Roles, api.Role.RunsTasks) && !alive[m.Name] {
+				missing = append(missing, m.Name)
+			}
+		}
+		why := strings.Join(missing, ", ") + " not registered"
+		if err != nil {
+			why = oneLine(err)
+		} else if len(missing) == 0 {
+			return nil
+		}
+		r.board.set("app", "waiting for the agents", why)
+		if pause(ctx) != nil {
+			return fmt.Errorf("wait for the agents: %s", why)
+		}
+	}
 }
 
 // post creates the app; the router and the scheduler behind it may need a

@@ -21,6 +21,7 @@ const (
 	phaseKernel    = "kernel+init"
 	phaseEnrol     = "enrol"
 	phaseTargets   = "targets"
+	phaseGather    = "agents register"
 	phaseContainer = "first container"
 	phaseHealthy   = "healthy"
 	phaseAnswer    = "answer"
@@ -28,22 +29,32 @@ const (
 
 var phaseOrder = []string{
 	phaseDeps, phaseCheck, phaseDownload, phaseCompile, phaseAssemble, phaseSite, phasePower, phaseFirmware,
-	phaseKernel, phaseEnrol, phaseTargets, phaseContainer, phaseHealthy, phaseAnswer,
+	phaseKernel, phaseEnrol, phaseTargets, phaseGather, phaseContainer, phaseHealthy, phaseAnswer,
 }
 
-// depsEnv is how many seconds the caller has spent on installing packages.
-const depsEnv = "INGOT_DEPS_SECONDS"
+// callerPhases are environment variables in which the caller says how many
+// seconds it has spent before this program could start: on installing packages,
+// on fetching modules, on compiling this program.
+var callerPhases = map[string]string{
+	"INGOT_DEPS_SECONDS":     phaseDeps,
+	"INGOT_DOWNLOAD_SECONDS": phaseDownload,
+	"INGOT_COMPILE_SECONDS":  phaseCompile,
+}
 
 // spent adds up where the time went. It is used by one goroutine.
 type spent struct {
-	start time.Time
-	by    map[string]time.Duration
+	start  time.Time
+	before time.Duration // that the caller spent before start
+	by     map[string]time.Duration
 }
 
 func newSpent() *spent {
 	s := &spent{start: time.Now(), by: map[string]time.Duration{}}
-	if n, err := strconv.ParseFloat(os.Getenv(depsEnv), 64); err == nil {
-		s.by[phaseDeps] = seconds(n)
+	for name, phase := range callerPhases {
+		if n, err := strconv.ParseFloat(os.Getenv(name), 64); err == nil && n > 0 {
+			s.add(phase, seconds(n))
+			s.before += seconds(n)
+		}
 	}
 	return s
 }
@@ -56,7 +67,7 @@ func (s *spent) during(phase string) func() {
 	return func() { s.add(phase, time.Since(start)) }
 }
 
-func (s *spent) total() time.Duration { return time.Since(s.start) + s.by[phaseDeps] }
+func (s *spent) total() time.Duration { return time.Since(s.start) + s.before }
 
 // machines splits the time from power-on to ready by the last machine at each
 // step: the machines do these at the same time.

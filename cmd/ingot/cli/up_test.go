@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ingot-os/ingot/api"
 	"github.com/ingot-os/ingot/qemu-tests/rack"
 )
 
@@ -28,7 +31,7 @@ func TestCourse(t *testing.T) {
 		{rack.Event{Kind: rack.KindPowered}, "power on", false},
 		{rack.Event{Kind: rack.KindDHCP, Text: "10.77.0.11 bios-ipxe"}, "address 10.77.0.11", false},
 		{rack.Event{Kind: rack.KindBytes, Bytes: 5e6}, "loading the image", false},
-		{rack.Event{Kind: rack.KindInit, US: 2e6}, "init runs", false},
+		{rack.Event{Kind: rack.KindInit, US: 2e6, CPU: 1500 * time.Millisecond}, "init runs", false},
 		{rack.Event{Kind: rack.KindAdmitted}, "", false},
 		{rack.Event{Kind: rack.KindEnrolled}, "enrolled", false},
 		{rack.Event{Kind: rack.KindUnit, Unit: "store.service", State: "active"}, "starting units", false},
@@ -50,6 +53,9 @@ func TestCourse(t *testing.T) {
 	if got := m.toTarget(); got != 5*time.Second {
 		t.Errorf("init to target %s", got)
 	}
+	if m.initCPU != 1500*time.Millisecond {
+		t.Errorf("CPU at init %s", m.initCPU)
+	}
 	s := newSpent()
 	s.machines(map[string]*course{"m1": m})
 	for phase, want := range map[string]time.Duration{
@@ -62,6 +68,55 @@ func TestCourse(t *testing.T) {
 	m.note(rack.Event{Kind: rack.KindPowered, Time: start})
 	if m.ready() || !m.init.IsZero() {
 		t.Error("a machine powered on again starts from nothing")
+	}
+}
+
+// TestFigures: one line each, services in the order of their starts, and what the
+// caller spent on downloads and compiling is in the phases and in the whole.
+func TestFigures(t *testing.T) {
+	t.Setenv("INGOT_DEPS_SECONDS", "20")
+	t.Setenv("INGOT_DOWNLOAD_SECONDS", "30.5")
+	t.Setenv("INGOT_COMPILE_SECONDS", "x")
+	s := newSpent()
+	s.add(phaseDownload, time.Second)
+	s.add(phaseContainer, 2*time.Second)
+	if total := s.total(); total < 50500*time.Millisecond || total > 52*time.Second {
+		t.Errorf("total %s", total)
+	}
+	machines, err := rack.ParseRack("m1:master")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	m := &course{
+		machine: machines[0], powered: at, init: at.Add(9 * time.Second), initUS: 2e6,
+		initCPU: 8500 * time.Millisecond, targets: map[string]int64{"master.target": 12e6},
+	}
+	n := seen{
+		status: api.NodeStatus{MemTotal: 700e6, MemUsed: 150e6},
+		units: []api.UnitStatus{
+			{Unit: "scheduler.service", StartedUS: 6e6, ActiveUS: 7500e3, PssKB: 20000},
+			{Unit: "store.service", StartedUS: 4e6, ActiveUS: 5900e3},
+			{Unit: "gc.service", StartedUS: 9e6},
+			{Unit: "master.target", StartedUS: 4e6, ActiveUS: 12e6},
+		},
+	}
+	var out bytes.Buffer
+	printFigures(&out, append(s.figures(time.Minute), machineFigures(m, n)...))
+	want := `up_total 60.0 s
+up_deps 20.0 s
+up_download 31.5 s
+up_first_container 2.0 s
+power_on_to_init_m1 9.0 s
+power_on_to_init_cpu_m1 8.5 s
+init_to_target_master_m1 10.00 s
+unit_store_m1 1.90 s
+unit_scheduler_m1 1.50 s
+mem_used_master_m1 150.0 MB
+pss_scheduler_m1 20.5 MB
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }
 

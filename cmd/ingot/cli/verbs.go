@@ -141,6 +141,12 @@ func table() []verb {
 			example: "ingot provisioner serve --config provisioner.json",
 		},
 		{
+			name: "rack bench", group: groupRack, setup: rackBench,
+			short:   "measure power-on to init, one machine at a time",
+			long:    "Powers on one machine per firmware, with noise behind the image until it has the given size, until its init runs. A missed target is shown and is no error. The figures hold for a machine that does nothing else meanwhile.",
+			example: "ingot rack bench --firmware bios --runs 3",
+		},
+		{
 			name: "rack run", group: groupRack, hidden: true, setup: rackRun,
 			short:   "the rack's daemon, started by ingot up",
 			example: "ingot rack run --dir build/rack",
