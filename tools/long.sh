@@ -20,7 +20,7 @@ items() {
 	echo "5 race:router env CGO_ENABLED=1 go test -race -count=1 ./services/router/..."
 	# other racks than the one of make test
 	echo "7 rack:public env INGOT_LONG=1 go test -count=1 -v -timeout 15m ./qemu-tests/stories -run ^TestLongPublicAgent\$"
-	echo "7 rack:all-bios env INGOT_LONG=1 go test -count=1 -v -timeout 15m ./qemu-tests/stories -run ^TestLongPowerCutAtRandom\$"
+	echo "7 rack:power-cut env INGOT_LONG=1 go test -count=1 -v -timeout 15m ./qemu-tests/stories -run ^TestLongPowerCutAtRandom\$"
 }
 
 # A shuffle that is the same for the same seed.

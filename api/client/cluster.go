@@ -65,9 +65,14 @@ func (k *Cluster) AddApp(ctx context.Context, definition []byte) (api.App, error
 	return a, err
 }
 
-// RemoveApp deletes an app and ends its tasks.
-func (k *Cluster) RemoveApp(ctx context.Context, id string) error {
-	return k.c.Do(ctx, http.MethodDelete, appPath(id), nil, nil)
+// RemoveApp deletes an app and ends its tasks. An app whose deployment is under
+// way, one that waits for room say, is a conflict unless force ends that too.
+func (k *Cluster) RemoveApp(ctx context.Context, id string, force bool) error {
+	path := appPath(id)
+	if force {
+		path += "?force=true"
+	}
+	return k.c.Do(ctx, http.MethodDelete, path, nil, nil)
 }
 
 // Tasks lists the tasks of all apps.

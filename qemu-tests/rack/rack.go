@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -122,17 +121,9 @@ func (r *Rack) Record(on bool) error {
 	return r.wire.Record(r.path(RecordingFile), snapLength, recordLimit)
 }
 
-// Wire is the switch, for faults. Its ports bear the machines' names.
-func (r *Rack) Wire() *wire.Switch { return r.wire }
-
 // Events yields all that has happened since power-on, then what happens, until
 // ctx or the rack ends.
 func (r *Rack) Events(ctx context.Context) iter.Seq[Event] { return r.hub.all(ctx) }
-
-// Dial connects to an address of the rack's network, as the provisioner would.
-func (r *Rack) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return r.space.Dial(ctx, network, address)
-}
 
 // Close cuts the power and takes down processes, network and namespace. The
 // files stay for reading; Down removes them.

@@ -33,6 +33,7 @@ func TestCluster(t *testing.T) {
 	}
 	chapter("boots_over_the_network", bootsOverTheNetwork)
 	chapter("serves_on_both_agents", servesOnBothAgents)
+	chapter("bad_apps_are_refused_or_explained", badApps)
 	chapter("stranger_is_pending", strangerIsPending)
 	chapter("agent_restart_keeps_containers", agentRestart)
 	chapter("containerd_kill_keeps_containers", containerdKill)

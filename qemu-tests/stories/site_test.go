@@ -241,7 +241,7 @@ func (s *site) spread() {
 	s.Log("hello is not on both agents, and is made again")
 	definition := must(os.ReadFile(filepath.Join("..", "..", "examples", "hello.json")))(s)
 	// its deployment may hold a lock for a moment longer than `ingot up` waits
-	s.eventually("hello is removed", time.Minute, func(ctx context.Context) error { return s.cluster.RemoveApp(ctx, "hello") })
+	s.eventually("hello is removed", time.Minute, func(ctx context.Context) error { return s.cluster.RemoveApp(ctx, "hello", true) })
 	s.eventually("hello is gone", time.Minute, func(ctx context.Context) error {
 		_, err := s.cluster.App(ctx, "hello")
 		if api.KindOf(err) == api.KindNotFound {

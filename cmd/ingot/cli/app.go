@@ -138,13 +138,18 @@ func readFile(c *call, name string) ([]byte, error) {
 	return b, nil
 }
 
-func appRm(*flag.FlagSet) action {
+func appRm(fs *flag.FlagSet) action {
+	force := fs.Bool("force", false, "end a deployment that is under way, too")
 	return func(ctx context.Context, c *call) error {
 		k, err := c.cluster()
 		if err != nil {
 			return err
 		}
-		if err := k.RemoveApp(ctx, c.args[0]); err != nil {
+		err = k.RemoveApp(ctx, c.args[0], *force)
+		if api.KindOf(err) == api.KindConflict {
+			return fmt.Errorf("remove app %s: a deployment of it is under way: wait for it, or add --force", c.args[0])
+		}
+		if err != nil {
 			return whichApp(ctx, k, c.args[0], err)
 		}
 		fmt.Fprintf(c.stderr, "%s is gone\n", c.args[0])
