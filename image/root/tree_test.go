@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTreeHoldsTheContract(t *testing.T) {
@@ -11,7 +12,7 @@ func TestTreeHoldsTheContract(t *testing.T) {
 	for _, p := range Programs {
 		programs[p] = "tree_test.go"
 	}
-	tr, err := Tree(Release{Version: "1.2", Profile: "vm"}, &Kernel{Version: "7.1"}, []Module{{"b.ko", []byte("b")}, {"a.ko", []byte("a")}}, programs)
+	tr, err := Tree(Release{Version: "1.2", Profile: "vm", Built: time.Unix(1700000000, 0).UTC()}, &Kernel{Version: "7.1"}, []Module{{"b.ko", []byte("b")}, {"a.ko", []byte("a")}}, programs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestTreeHoldsTheContract(t *testing.T) {
 	for name, want := range map[string]string{
 		"lib/modules/load":       "/lib/modules/7.1/b.ko\n/lib/modules/7.1/a.ko\n",
 		"etc/group":              "root:x:0:\ningot:x:900:\n",
-		"etc/ingot/release.json": `{"version":"1.2","profile":"vm"}` + "\n",
+		"etc/ingot/release.json": `{"version":"1.2","profile":"vm","built":"2023-11-14T22:13:20Z"}` + "\n",
 		"lib/modules/7.1/a.ko":   "a",
 	} {
 		if e, _ := tr.Lookup(name); string(e.Data) != want {
