@@ -54,10 +54,10 @@ check: ## vet, gofumpt, staticcheck, dead code, layers, package docs
 test: deps test-unit test-stories ## prove it: units, real peers, then stories on virtual machines
 
 test-unit: deps ## everything that needs no virtual machine
-	go test -timeout 10m $$(go list ./... | grep -v -F '/qemu-tests/stories')
+	@tools/test.sh -timeout 10m $$(go list ./... | grep -v -F '/qemu-tests/stories')
 
 test-stories: image ## stories on virtual machines
-	go test -count=1 -v -timeout 20m $(STORIES)
+	@tools/test.sh -v -count=1 -timeout 20m $(STORIES)
 
 test-long: image ## the long matrices, a sample of them with MINUTES=35 SEED=commit
 	@tools/long.sh '$(MINUTES)' '$(SEED)'

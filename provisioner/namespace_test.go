@@ -160,10 +160,11 @@ func (w *lab) start() {
 		w.t.Fatal(err)
 	}
 	ready, drained := make(chan bool, 1), make(chan struct{})
+	t := w.t // the whole test's: w.t is a subtest's for a while
 	go func() {
 		defer close(drained)
 		for s := bufio.NewScanner(logs); s.Scan(); {
-			w.t.Log(s.Text())
+			t.Log(s.Text())
 			if strings.Contains(s.Text(), "provisioner is ready") {
 				ready <- true
 			}

@@ -55,6 +55,9 @@ func (p Program) reason(talk string) string {
 	if p.Cgo && (strings.Contains(talk, "libseccomp") || strings.Contains(talk, "seccomp.h") || strings.Contains(talk, `"gcc"`) || strings.Contains(talk, "-lseccomp")) {
 		return ": install Debian's packages gcc, libc6-dev, libseccomp-dev and pkg-config"
 	}
+	if strings.Contains(talk, "no space left on device") {
+		return ": the disk is full: free some space, or set --out, GOCACHE and TMPDIR to a larger disk"
+	}
 	if talk == "" {
 		return ""
 	}

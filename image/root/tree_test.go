@@ -49,6 +49,9 @@ func TestReasonNamesPackages(t *testing.T) {
 	if s := runc.reason("Package libseccomp was not found in the pkg-config search path"); !strings.Contains(s, "libseccomp-dev") {
 		t.Error(s)
 	}
+	if s := (Program{}).reason("write /x: no space left on device"); !strings.Contains(s, "free some space") {
+		t.Error(s)
+	}
 	if s := (Program{}).reason("x.go:1: undefined: y\n"); s != ":\nx.go:1: undefined: y" {
 		t.Errorf("%q", s)
 	}
