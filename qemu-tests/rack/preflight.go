@@ -30,8 +30,8 @@ func needTools(machines []Machine) error {
 	has := func(f vm.Firmware) bool {
 		return slices.ContainsFunc(machines, func(m Machine) bool { return m.Firmware == f })
 	}
-	if _, err := os.Stat(vm.IPXEROM); err != nil && has(vm.BIOS) {
-		errs = append(errs, fmt.Errorf("%s is missing: apt-get install ipxe-qemu", vm.IPXEROM))
+	if err := vm.FindIPXE(); err != nil && has(vm.BIOS) {
+		errs = append(errs, errors.New("iPXE for QEMU is missing: apt-get install ipxe-qemu"))
 	}
 	if err := vm.FindOVMF(); err != nil && has(vm.UEFI) {
 		errs = append(errs, errors.New("UEFI firmware is missing: apt-get install ovmf"))

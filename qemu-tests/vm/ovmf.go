@@ -4,13 +4,24 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 )
 
-// Programs and files of Debian 12 and 13 that machines are made of.
-const (
-	QEMU    = "qemu-system-x86_64"                // package qemu-system-x86
-	IPXEROM = "/usr/lib/ipxe/qemu/pxe-virtio.rom" // package ipxe-qemu
-)
+// QEMU is the program that machines run in: Debian package qemu-system-x86.
+const QEMU = "qemu-system-x86_64"
+
+// ipxePlaces is where Debian's package ipxe-qemu has the boot code of the network
+// card: in 12, in 13. QEMU finds it by itself.
+var ipxePlaces = []string{"/usr/lib/ipxe/qemu/pxe-virtio.rom", "/usr/share/qemu/pxe-virtio.rom"}
+
+// FindIPXE tells whether BIOS machines can boot over the network.
+func FindIPXE() error {
+	if slices.ContainsFunc(ipxePlaces, readable) {
+		return nil
+	}
+	return fmt.Errorf("no iPXE for QEMU at %s (Debian package ipxe-qemu)", strings.Join(ipxePlaces, " or "))
+}
 
 // ovmf is UEFI firmware: code shared by all, variables copied for each machine.
 type ovmf struct{ code, vars string }

@@ -98,7 +98,7 @@ func needQEMU(t *testing.T) {
 	if _, err := exec.LookPath(QEMU); err != nil {
 		t.Skip("needs qemu-system-x86_64 (Debian package qemu-system-x86)")
 	}
-	if _, err := os.Stat(IPXEROM); err != nil {
+	if err := FindIPXE(); err != nil {
 		t.Skip("needs iPXE for QEMU (Debian package ipxe-qemu)")
 	}
 }
