@@ -157,8 +157,8 @@ func TestRackLives(t *testing.T) {
 	if len(s.Machines) != 1 || !s.Machines[0].On || s.Namespace == "" {
 		t.Errorf("status is %+v", s)
 	}
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.Machines[0].PID))
-	if err != nil || !strings.Contains(string(line), "ingot.token=second") {
+	oem, err := os.ReadFile(filepath.Join(c.Dir, machinesDir, "m1", "oem-0"))
+	if err != nil || string(oem) != "ingot.token=second" {
 		t.Errorf("powered on again without a fresh token: %v", err)
 	}
 	if err := cl.Power(t.Context(), "nobody", "on"); api.KindOf(err) != api.KindNotFound {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -129,22 +130,15 @@ func strangerIsPending(t *testing.T, s *site) {
 	}
 }
 
-// tokenOf reads a machine's one-time token where a thief would: off the wall.
+// tokenOf reads a machine's one-time token where the rack hands it to QEMU.
 func tokenOf(t *testing.T, s *site, name string) string {
 	t.Helper()
-	for _, m := range must(s.rack.Status(t.Context()))(t).Machines {
-		if m.Name != name {
-			continue
-		}
-		line := must(os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", m.PID)))(t)
-		for arg := range strings.SplitSeq(string(line), "\x00") {
-			if _, token, ok := strings.Cut(arg, "value="+api.TokenPrefix); ok {
-				return token
-			}
-		}
+	oem := must(os.ReadFile(filepath.Join(s.dir, "machines", name, "oem-0")))(t)
+	token, ok := strings.CutPrefix(string(oem), api.TokenPrefix)
+	if !ok {
+		t.Fatalf("%s has no token", name)
 	}
-	t.Fatalf("%s has no token", name)
-	return ""
+	return token
 }
 
 func agentRestart(t *testing.T, s *site) {

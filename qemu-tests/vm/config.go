@@ -3,6 +3,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -29,7 +30,7 @@ type Config struct {
 	MAC      string   // empty: no network card
 	MemoryMB int      // default DefaultMemoryMB
 	UUID     string   // SMBIOS type 1; empty: QEMU's
-	OEM      []string // SMBIOS type 11 strings, where a token travels
+	OEM      []string // SMBIOS type 11 strings, where a token travels: given to QEMU in files, as anyone may read its command line
 	RTC      string   // the clock at power-on, as 1970-01-01; default: the host's
 
 	// Kernel, Initrd and Cmdline skip firmware and network boot (tier T2).
@@ -88,8 +89,8 @@ func (c *Config) args(fw ovmf) []string {
 		"-device", "virtserialport,chardev=ev,name=" + eventPort,
 		"-smbios", c.smbiosSystem(),
 	}
-	for _, s := range c.OEM {
-		a = append(a, "-smbios", "type=11,value="+quote(s))
+	for i := range c.OEM {
+		a = append(a, "-smbios", "type=11,path="+oemFile(i))
 	}
 	if c.RTC != "" {
 		a = append(a, "-rtc", "base="+quote(c.RTC))
@@ -100,6 +101,18 @@ func (c *Config) args(fw ovmf) []string {
 		a = append(a, "-kernel", c.Kernel, "-initrd", c.Initrd, "-append", c.Cmdline)
 	}
 	return a
+}
+
+// oemFile holds the OEM string with that index, in Dir, for its owner's eyes.
+func oemFile(i int) string { return "oem-" + strconv.Itoa(i) }
+
+func (c *Config) writeOEM() error {
+	for i, s := range c.OEM {
+		if err := os.WriteFile(filepath.Join(c.Dir, oemFile(i)), []byte(s), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Config) smbiosSystem() string {

@@ -48,7 +48,7 @@ const (
 )
 
 // Files lists every name that a machine may leave in its folder.
-var Files = []string{ConsoleLog, EventsLog, QEMULog, consoleSock, eventsSock, qmpSock, pidFile, varsFile}
+var Files = []string{ConsoleLog, EventsLog, QEMULog, consoleSock, eventsSock, qmpSock, pidFile, varsFile, oemFile(0)}
 
 // End is how a machine came to its end.
 type End struct {
@@ -107,6 +107,9 @@ func (m *Machine) start() error {
 	program, err := exec.LookPath(QEMU)
 	if err != nil {
 		return fmt.Errorf("%s is not installed (Debian package qemu-system-x86)", QEMU)
+	}
+	if err := m.Config.writeOEM(); err != nil {
+		return err
 	}
 	fw, err := m.firmware()
 	if err != nil {

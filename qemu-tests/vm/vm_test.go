@@ -45,7 +45,7 @@ func TestArgs(t *testing.T) {
 		{
 			name:   "commas are doubled",
 			config: Config{Name: "x", Dir: "/r/x", OEM: []string{"ingot.token=a.b@c,d"}, RTC: "1970-01-01"},
-			want:   []string{"-smbios type=11,value=ingot.token=a.b@c,,d", "-rtc base=1970-01-01"},
+			want:   []string{"-smbios type=11,path=oem-0", "-rtc base=1970-01-01"},
 			never:  "-netdev",
 		},
 		{
@@ -172,7 +172,7 @@ func TestStartSaysWhatQEMUSays(t *testing.T) {
 }
 
 func TestFilesAreKnown(t *testing.T) {
-	for _, f := range []string{ConsoleLog, EventsLog, QEMULog, pidFile, varsFile} {
+	for _, f := range []string{ConsoleLog, EventsLog, QEMULog, pidFile, varsFile, oemFile(0)} {
 		if !slices.Contains(Files, f) {
 			t.Errorf("%s is not in Files", f)
 		}
