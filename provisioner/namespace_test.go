@@ -81,6 +81,7 @@ func newLab(t *testing.T) *lab {
 		w.ip("-n", ns, "link", "set", "lo", "up")
 	}
 	w.ip("-n", w.site, "link", "add", "p0", "type", "veth", "peer", "name", "c0", "netns", w.client)
+	w.ip("netns", "exec", w.client, "sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/c0/accept_dad")
 	w.ip("-n", w.client, "link", "set", "c0", "address", knownMAC, "up")
 	w.ip("netns", "exec", w.site, "sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/p0/accept_dad")
 	w.ip("-n", w.site, "addr", "add", testAddress+"/24", "dev", "p0")

@@ -96,7 +96,7 @@ func (w *lab) curl(t *testing.T) {
 
 func (w *lab) chronyd(t *testing.T) {
 	w.sub(t)
-	out := w.run("chronyd", "-Q", "-t", "10", "-f", "/dev/null", "server "+testAddress+" iburst")
+	out := w.run("chronyd", "-Q", "-u", "root", "-t", "10", "-f", "/dev/null", "server "+testAddress+" iburst")
 	contains(t, out, "System clock wrong by")
 }
 
@@ -127,7 +127,7 @@ func (w *lab) openssl(t *testing.T) {
 	}
 	ca := filepath.Join(w.dir, "site/ca/ca.crt")
 	chain := w.run("sh", "-c", "openssl s_client -connect "+testAddress+":7300 -CAfile "+ca+" -verify_return_error -verify_ip "+testAddress+" -showcerts </dev/null")
-	contains(t, chain, "Verify return code: 0 (ok)", "TLSv1.3", "CN = test site CA")
+	contains(t, chain, "Verify return code: 0 (ok)", "TLSv1.3", "test site CA")
 	if n := strings.Count(chain, "BEGIN CERTIFICATE"); n != 2 {
 		t.Errorf("the server shows %d certificates, want its own and the CA's", n)
 	}
